@@ -1,0 +1,1 @@
+"""Training: optimiser and schedule, state, validation, the loop."""
