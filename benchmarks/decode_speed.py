@@ -17,14 +17,18 @@ from pathlib import Path
 def run(arguments: list[str]) -> float:
     """Run `translate` and return its seconds."""
     start = time.perf_counter()
-    subprocess.run([str(Path(sys.executable).with_name("translate")), *arguments], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [str(Path(sys.executable).with_name("translate")), *arguments], check=True, stdout=subprocess.DEVNULL
+    )
     return time.perf_counter() - start
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--corpus", type=Path, default=Path("data/everyday/train.tsv"), help="where sentences come from")
+    parser.add_argument(
+        "--corpus", type=Path, default=Path("data/everyday/train.tsv"), help="where sentences come from"
+    )
     parser.add_argument("--sentences", type=int, default=1000)
     parser.add_argument("--beam", type=int, default=5)
     parser.add_argument("--model", default="")

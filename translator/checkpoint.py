@@ -62,11 +62,10 @@ def save_checkpoint(
     dtype: torch.dtype = torch.float16,
 ) -> None:
     """Write a checkpoint folder so that `folder` is at every moment the old one or the new one, never half of each."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     try:
-        fresh.mkdir()
+        fresh.mkdir(parents=True)
         stored: dict[str, torch.Tensor] = {}
         seen: set[int] = set()
         for name, tensor in weights.items():
@@ -74,6 +73,7 @@ def save_checkpoint(
                 seen.add(tensor.data_ptr())
                 stored[name] = tensor.detach().to("cpu", dtype).contiguous()
         safetensors.torch.save_file(stored, fresh / WEIGHTS)
+        (fresh / WEIGHTS).chmod(0o644)  # safetensors leaves it to its owner alone
         tokenizer.save(fresh / TOKENIZER)
         (fresh / CONFIG).write_text(json.dumps(asdict(info), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         if card:
@@ -92,7 +92,12 @@ def replace_folder(fresh: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.replace(old)
-    fresh.replace(folder)
+    try:
+        fresh.replace(folder)
+    except OSError:
+        if old.exists():
+            old.replace(folder)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -129,7 +134,10 @@ def load_checkpoint(folder: str | Path, device: str | torch.device = "cpu") -> C
     for name in (WEIGHTS, TOKENIZER):
         if not (folder / name).is_file():
             raise CheckpointError(f"{folder}: incomplete checkpoint, {name} is missing")
-    tokenizer = Tokenizer.load(folder / TOKENIZER)
+    try:
+        tokenizer = Tokenizer.load(folder / TOKENIZER)
+    except TranslatorError as error:
+        raise CheckpointError(str(error)) from None
     if tokenizer.vocab_size != info.vocab_size:
         raise CheckpointError(
             f"{folder}: {TOKENIZER} has {tokenizer.vocab_size} pieces but {CONFIG} says vocab_size = {info.vocab_size}"
@@ -138,14 +146,13 @@ def load_checkpoint(folder: str | Path, device: str | torch.device = "cpu") -> C
         weights = safetensors.torch.load_file(folder / WEIGHTS)
     except (safetensors.SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder / WEIGHTS}: damaged or truncated ({error})") from None
-    with torch.device("meta"):
-        model = Seq2Seq(info.model, info.vocab_size)
+    model = Seq2Seq(info.model, info.vocab_size)
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     if info.model.tie_embeddings:
         weights.update({name: weights[TIED] for name in expected if name in ALIASES and TIED in weights})
     _compare({name: tensor.shape for name, tensor in weights.items()}, expected, folder)
-    model.to_empty(device=device)
     model.load_state_dict(weights)
+    model.to(device)
     return Checkpoint(model.eval(), tokenizer, info, folder)
 
 

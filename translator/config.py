@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 import types
 import typing
@@ -64,8 +65,18 @@ class TokenizerConfig:
     sampling_alpha: float = 0.0  # subword sampling in training (Kudo 2018); 0 switches it off
 
     def __post_init__(self) -> None:
-        _check(self.vocab_size >= 300, "tokenizer.vocab_size", "at least 300 (256 of them are bytes)", self.vocab_size)
-        _check(0 < self.character_coverage <= 1, "tokenizer.character_coverage", "in (0, 1]", self.character_coverage)
+        _check(
+            300 <= self.vocab_size <= 65535,
+            "tokenizer.vocab_size",
+            "from 300 (256 are bytes) to 65535",
+            self.vocab_size,
+        )
+        _check(
+            0.98 <= self.character_coverage <= 1,
+            "tokenizer.character_coverage",
+            "in [0.98, 1]",
+            self.character_coverage,
+        )
         _check(0 <= self.sampling_alpha <= 1, "tokenizer.sampling_alpha", "in [0, 1]", self.sampling_alpha)
 
 
@@ -220,6 +231,7 @@ def _convert(hint: Any, value: object, key: str) -> Any:
         return None if value is None else _convert(args[0], value, key)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    _check(not isinstance(value, float) or math.isfinite(value), key, "a finite number", value)
     _check(
         type(value) is hint,
         key,

@@ -289,7 +289,7 @@ def _alignment(point: Checkpoint, ids: list[int], hypothesis: Hypothesis) -> Ali
     pieces = point.tokenizer.pieces
     return Alignment(
         tuple(pieces(ids)),
-        (*pieces(hypothesis.ids), *pieces([EOS])),
+        tuple(pieces([*hypothesis.ids, EOS][: len(hypothesis.attention)])),
         tuple(tuple(round(float(w), 4) for w in row) for row in hypothesis.attention),
     )
 

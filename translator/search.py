@@ -23,7 +23,9 @@ class Hypothesis:
     ids: list[int]  # without the start symbol and the end of sentence
     score: float  # log-probability, normalised as SearchConfig says; comparable within a sentence
     log_probability: float  # natural logarithm, summed over the pieces and the end of sentence
-    attention: Tensor | None = field(default=None, compare=False)  # [pieces + 1, source]; rows sum to 1
+    attention: Tensor | None = field(
+        default=None, compare=False
+    )  # [steps, source], rows sum to 1: a piece each, then the end unless cut off
 
 
 @dataclass
@@ -53,6 +55,8 @@ def search(
     Beam search with pruning to `beam_size` and GNMT's length and coverage terms (Wu et al. 2016, eq. 14). A sentence
     leaves the batch when no live hypothesis can beat its n best. `unwritable` ids are never produced.
     """
+    if not sources:
+        return []
     device = next(model.parameters()).device
     beam, alpha = config.beam_size, config.length_penalty
     lengths = torch.tensor([len(s) for s in sources], device=device)
@@ -106,7 +110,8 @@ def search(
             # Scores only fall and the longest output has the mildest penalty: an upper bound for what is live.
             # (A coverage term is at most 0, so the bound holds with it too.)
             beaten = len(done) == config.n_best and top / _length_term(limits[sentence], alpha) <= done[-1]
-            full = len(finished[sentence]) >= beam and top / _length_term(step + 1, alpha) <= done[-1]
+            # Greedy search ends with the first end of sentence, whatever might have followed the second best.
+            full = len(finished[sentence]) >= beam and (beam == 1 or top / _length_term(step + 1, alpha) <= done[-1])
             if step >= limits[sentence] and top > NEVER:
                 for k in range(config.n_best - len(finished[sentence])):  # cut off rather than lost
                     if float(best[i, k]) > NEVER:

@@ -31,10 +31,12 @@ class Tokenizer:
             self._processor = spm.SentencePieceProcessor(model_proto=model)
         except RuntimeError:
             raise TranslatorError("not a SentencePiece model") from None
+        if not model:
+            raise TranslatorError("not a SentencePiece model")
         self.model = model
         self.vocab_size: int = self._processor.get_piece_size()
         self._tags = {tag: int(self._processor.piece_to_id(tag)) for tag in TAGS}
-        missing = [tag for tag, piece in self._tags.items() if piece == UNK]
+        missing = [tag for tag, piece in self._tags.items() if piece == self._processor.unk_id()]
         if missing:
             raise TranslatorError(
                 f"the tokenizer has no piece {missing[0]}: train it with `translator tokenizer train`"

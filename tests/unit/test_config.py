@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from translator.config import (
@@ -89,7 +89,7 @@ def test_defaults_fill_what_a_recipe_leaves_out(recipe: Path) -> None:
         ("model.hidden_size=65", "model.hidden_size", "even"),
         ("model.heads=7", "model.heads", "divisor"),
         ("model.dropout=1.0", "model.dropout", "[0, 1)"),
-        ("model.dropout=nan", "model.dropout", "[0, 1)"),
+        ("model.dropout=nan", "model.dropout", "must be"),
         ("tokenizer.vocab_size=10", "tokenizer.vocab_size", "300"),
         ("tokenizer.character_coverage=0", "tokenizer.character_coverage", "1]"),
         ("tokenizer.character_coverage=0.9", "tokenizer.character_coverage", "0.98"),  # SentencePiece takes no less
@@ -237,6 +237,7 @@ trainings = st.builds(
 configs = st.builds(Config, corpus=corpora, training=trainings, model=models)
 
 
+@settings(max_examples=40)
 @given(st.one_of(models, searches, configs))
 def test_a_config_survives_plain_dicts_and_json(config: ModelConfig | SearchConfig | Config) -> None:
     assert from_dict(type(config), to_dict(config)) == config

@@ -177,7 +177,7 @@ def test_a_wider_beam_finds_likelier_outputs_on_the_whole(model_of: Build) -> No
 )
 def test_results_do_not_depend_on_the_batch(model_of: Build, overrides: dict[str, Any], beam: int) -> None:
     model = model_of(end=1.0, **overrides)
-    config = SearchConfig(beam_size=beam, n_best=min(beam, 2), coverage_penalty=0.1)
+    config = SearchConfig(beam_size=beam, n_best=min(beam, 2), coverage_penalty=0.1, max_length_extra=6)
     sources = sentences(24)
     together = search(model, sources, config, UNWRITABLE)
     for size in (1, 3, 16):

@@ -39,6 +39,7 @@ class Attention(nn.Module):
         self.heads = heads if kind == "multihead" else 1
         if kind == "none":
             return
+        self.norm = nn.LayerNorm(hidden_size)  # recurrent outputs are small: without it attention stays flat for long
         self.query = nn.Linear(hidden_size, hidden_size, bias=False)
         self.key = nn.Linear(hidden_size, hidden_size, bias=False)
         self.value = nn.Linear(hidden_size, hidden_size, bias=False)
@@ -56,7 +57,7 @@ class Attention(nn.Module):
         """Return the context and the weights [batch, target, source] (mean over heads; None for "none")."""
         if self.kind == "none":
             return memory.values[:, 0].expand(-1, queries.shape[1], -1), None
-        q = self._split(self.query(queries))  # [batch, heads, target, head]
+        q = self._split(self.query(self.norm(queries)))  # [batch, heads, target, head]
         if self.kind == "additive":
             pairs = torch.tanh(q.unsqueeze(3) + memory.keys.unsqueeze(2))  # [batch, 1, target, source, hidden]
             scores = self.score(pairs).squeeze(-1)

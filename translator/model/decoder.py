@@ -73,5 +73,5 @@ class Decoder(nn.Module):
             y, after = layer(torch.cat([x, context], dim=-1), before)
             layers.append(after)
             x = self.dropout(y) + x
-        output = torch.tanh(self.read_out(torch.cat([self.norm(x), context], dim=-1)))
+        output = self.read_out(torch.cat([self.norm(x), context], dim=-1))
         return output, weights, DecoderState(state.memory, layers)
