@@ -121,7 +121,8 @@ class CorpusConfig:
 class TrainingConfig:
     """How the model learns: batches, optimiser, schedule, regularisation, validation."""
 
-    batch_tokens: int = 1500  # padded target or source positions of a batch, whichever is larger
+    start_from: str = ""  # a checkpoint folder whose weights to begin with; its tokenizer must be tokenizer.path
+    batch_tokens: int = 700  # padded target or source positions of a batch, whichever is larger
     accumulate: int = 1  # batches to a step
     optimizer: Literal["adamw", "muon"] = "adamw"
     learning_rate: float = 0.002

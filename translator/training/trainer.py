@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from translator.checkpoint import CheckpointInfo, save_checkpoint
+from translator.checkpoint import CheckpointInfo, load_checkpoint, save_checkpoint
 from translator.config import Config, TrainingConfig, to_dict
 from translator.corpus.batch import Batch
 from translator.corpus.encode import Pair, cached_encode, encode_corpus
@@ -66,6 +66,8 @@ class Trainer:
         torch.manual_seed(c.seed)
         self.model = Seq2Seq(config.model, tokenizer.vocab_size).to(self.device)
         self.parallel: nn.Module = self.model
+        if c.start_from and not resume:
+            self._start_from(Path(c.start_from))
         self.optimizer = Optimizer(self.model, c)
         self.average = Average(self.model, c.ema_decay)
         self.counters = Counters()
@@ -285,6 +287,15 @@ class Trainer:
             "average": self.average.weights,
             "optimizer": self.optimizer.state_dict(),
         }
+
+    def _start_from(self, folder: Path) -> None:
+        start = load_checkpoint(folder, self.device)
+        if start.info.model != self.config.model or start.tokenizer.model != self.tokenizer.model:
+            raise TranslatorError(
+                f"training.start_from = {folder}: its [model] or tokenizer is another; "
+                f"use the same [model] and tokenizer.path = {folder}/tokenizer.model"
+            )
+        self.model.load_state_dict(start.model.state_dict())
 
     def _restore(self, state: dict[str, Any]) -> None:
         if state.get("version") != STATE_VERSION:
