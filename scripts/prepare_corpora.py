@@ -3,9 +3,9 @@
     python scripts/prepare_corpora.py CORPORA --held-out EVAL --output runs/corpora
 
 CORPORA holds NAME.tsv files (Korean TAB English) and a manifest.json that gives each a licence and a suggested weight;
-data/everyday/train.tsv joins them with weight 1. The cleaned pairs go to OUTPUT/weight-W.tsv, one file for each weight, which a recipe names as its sources; a report of
-every source and every filter goes to OUTPUT/report.json and, as a table, to standard output. No sentence of the
-held-out files (or of data/everyday/{dev,test}.tsv) is let through.
+data/everyday/train.tsv joins them with weight 1. The cleaned pairs go to OUTPUT/weight-W.tsv, one file for each weight,
+which a recipe names as its sources; a report of every source and every filter goes to OUTPUT/report.json and, as a
+table, to standard output. No sentence of the held-out files (or of data/everyday/{dev,test}.tsv) is let through.
 """
 
 from __future__ import annotations
