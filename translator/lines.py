@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Unpack
 
 from translator.errors import TranslatorError
 
 if TYPE_CHECKING:
-    from translator.pipeline import Translation, Translator
+    from translator.pipeline import Options, Translation, Translator
 
 CHUNK_LINES = 256  # translated together at most: enough to sort by length, little to hold
 CHUNK_BYTES = 1 << 20
@@ -76,7 +76,7 @@ def _line(number: int, raw: bytes) -> Line:
 
 
 def translate_chunk(
-    translator: Translator, chunk: list[Line], warn: Callable[[str], None], **options: object
+    translator: Translator, chunk: list[Line], warn: Callable[[str], None], **options: Unpack[Options]
 ) -> list[Translation | None]:
     """Translate a chunk; a line that fails is None and named by `warn`, the others are not lost with it.
 
@@ -86,7 +86,7 @@ def translate_chunk(
         if not line.valid:
             warn(f"line {line.number}: not valid UTF-8, what could not be read was replaced by U+FFFD")
     try:
-        return list(translator.translate([line.text for line in chunk], **options))  # type: ignore[call-overload]
+        return list(translator.translate([line.text for line in chunk], **options))
     except TranslatorError:
         raise
     except Exception as error:  # whatever one line provoked must not cost the others

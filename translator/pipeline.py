@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import TypedDict, TypeVar, Unpack, overload
 
 from translator.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, read_info, shipped_models
 from translator.config import LANGUAGES_OF, Direction, SearchConfig
@@ -81,6 +81,19 @@ class _Plan:
     parts: list[list[tuple[_Unit | str, str]]]
 
 
+class Options(TypedDict, total=False):
+    """The keywords of Translator.translate, which explains them."""
+
+    source: str | None
+    target: str | None
+    style: str | None
+    beam_size: int
+    alternatives: int
+    batch_size: int
+    align: bool
+    config: SearchConfig | None
+
+
 class Translator:
     """Translates texts with one checkpoint, or with the shipped ones by direction.
 
@@ -119,33 +132,9 @@ class Translator:
         return tuple(self._folders)
 
     @overload
-    def translate(
-        self,
-        texts: str,
-        *,
-        source: str | None = ...,
-        target: str | None = ...,
-        style: str | None = ...,
-        beam_size: int = ...,
-        alternatives: int = ...,
-        batch_size: int = ...,
-        align: bool = ...,
-        config: SearchConfig | None = ...,
-    ) -> Translation: ...
+    def translate(self, texts: str, **options: Unpack[Options]) -> Translation: ...
     @overload
-    def translate(
-        self,
-        texts: list[str] | tuple[str, ...],
-        *,
-        source: str | None = ...,
-        target: str | None = ...,
-        style: str | None = ...,
-        beam_size: int = ...,
-        alternatives: int = ...,
-        batch_size: int = ...,
-        align: bool = ...,
-        config: SearchConfig | None = ...,
-    ) -> list[Translation]: ...
+    def translate(self, texts: list[str] | tuple[str, ...], **options: Unpack[Options]) -> list[Translation]: ...
     def translate(
         self,
         texts: str | list[str] | tuple[str, ...],
@@ -323,43 +312,19 @@ def _shared(model: str | None) -> Translator:
 
 
 @overload
-def translate(
-    text: str,
-    *,
-    source: str | None = ...,
-    target: str | None = ...,
-    style: str | None = ...,
-    beam_size: int = ...,
-    batch_size: int = ...,
-    model: str | None = ...,
-) -> str: ...
+def translate(text: str, *, model: str | None = ..., **options: Unpack[Options]) -> str: ...
 @overload
 def translate(
-    text: list[str] | tuple[str, ...],
-    *,
-    source: str | None = ...,
-    target: str | None = ...,
-    style: str | None = ...,
-    beam_size: int = ...,
-    batch_size: int = ...,
-    model: str | None = ...,
+    text: list[str] | tuple[str, ...], *, model: str | None = ..., **options: Unpack[Options]
 ) -> list[str]: ...
 def translate(
-    text: str | list[str] | tuple[str, ...],
-    *,
-    source: str | None = None,
-    target: str | None = None,
-    style: str | None = None,
-    beam_size: int = 5,
-    batch_size: int = 32,
-    model: str | None = None,
+    text: str | list[str] | tuple[str, ...], *, model: str | None = None, **options: Unpack[Options]
 ) -> str | list[str]:
-    """Translate a text (str → str) or several (list → list) with a shipped model, loaded at the first call.
+    """Translate a text (str → str) or several (list → list) with a model that is loaded at the first call.
 
-    See Translator.translate for the options and errors.
+    `model` is a shipped model's name or a checkpoint folder; the options (source, target, style, beam_size, …) and the
+    errors are those of Translator.translate.
     """
-    texts = [text] if isinstance(text, str) else text
-    results = _shared(model).translate(
-        texts, source=source, target=target, style=style, beam_size=beam_size, batch_size=batch_size
-    )
-    return results[0].text if isinstance(text, str) else [result.text for result in results]
+    if isinstance(text, str):
+        return _shared(model).translate(text, **options).text
+    return [result.text for result in _shared(model).translate(text, **options)]
