@@ -27,7 +27,7 @@ from translator.training.optimizer import Average, Optimizer, schedule
 from translator.training.progress import Progress
 from translator.training.state import load_state, save_state
 from translator.training.stream import BatchStream
-from translator.training.validate import validate
+from translator.training.validate import Validation, validate
 
 STATE_VERSION = 1
 
@@ -176,7 +176,9 @@ class Trainer:
     # time and ends
 
     def _tick(self) -> None:
-        self.counters.minutes = self._minutes_before + (time.monotonic() - self._started) / 60
+        """Read the main process's clock: what follows from the time, the learning rate too, must not differ."""
+        minutes = self._minutes_before + (time.monotonic() - self._started) / 60
+        (self.counters.minutes,) = self.world.sum([minutes if self.world.main else 0.0])
 
     def _done(self) -> float:
         """How much of the schedule is over, in [0, 1]: by steps or by time, whichever is further."""
@@ -222,11 +224,10 @@ class Trainer:
         c = self.config.training
         if c.validate_steps:
             return self.counters.step % c.validate_steps == 0
-        due = self.counters.minutes - self.counters.validated_minutes >= c.validate_minutes
-        return self.world.sum([float(due and self.world.main)])[0] > 0  # clocks differ, decisions must not
+        return self.counters.minutes - self.counters.validated_minutes >= c.validate_minutes
 
     def _validate(self, progress: Progress, train_loss: float, pace: float) -> None:
-        """Measure the averaged weights, then write `best/` if they are, `last/` and the state."""
+        """Let the main process measure and save; then agree on what decides when to stop."""
         c = self.counters
         if self.world.main:
             self.average.swap(self.model)
@@ -234,33 +235,32 @@ class Trainer:
             sentences = self.config.training.validate_sentences
             result = validate(self.model, self.tokenizer, self.dev, self.config.corpus, sentences) if self.dev else None
             if result is not None:
-                better = result.chrf > c.best_chrf
-                c.unimproved = 0 if better else c.unimproved + 1
-                if better:
-                    c.best_chrf, c.best_step = result.chrf, c.step
-                figures = "  ".join(f"{name} {value:.1f}" for name, value in result.scores.items())
-                self._tick()
-                progress.say(
-                    f"step {c.step}  {c.minutes:.1f} min  epoch {self.stream.epoch}  {pace:,.0f} tokens/s  "
-                    f"train {train_loss:.3f}  dev {result.loss:.3f}  {figures}{'  best' if better else ''}"
-                )
-                progress.record(c.step, {"dev/loss": result.loss, **{f"dev/{k}": v for k, v in result.scores.items()}})
-                if better:
-                    self._write_checkpoint("best", result.scores)
-                self._write_checkpoint("last", result.scores)
-            else:
-                self._write_checkpoint("last", {})
+                self._judge(result, progress, train_loss, pace)
+            self._write_checkpoint("last", result.scores if result else {})
             self.model.train()
             self.average.swap(self.model)
-            self._tick()
             c.validated_minutes = c.minutes
             save_state(self.folder, self._state())
-        # What decides when to stop must be the same everywhere.
-        own = [c.best_chrf, float(c.best_step), float(c.unimproved)] if self.world.main else [0.0, 0.0, 0.0]
-        best_chrf, best_step, unimproved = self.world.sum(own)
+        own = [c.best_chrf, float(c.best_step), float(c.unimproved)]
+        best_chrf, best_step, unimproved = self.world.sum(own if self.world.main else [0.0, 0.0, 0.0])
         c.best_chrf, c.best_step, c.unimproved = best_chrf, int(best_step), int(unimproved)
         self._tick()
         c.validated_minutes = c.minutes
+
+    def _judge(self, result: Validation, progress: Progress, train_loss: float, pace: float) -> None:
+        """Report a validation, and write `best/` if none was better."""
+        c = self.counters
+        better = result.chrf > c.best_chrf
+        c.unimproved = 0 if better else c.unimproved + 1
+        figures = "  ".join(f"{name} {value:.1f}" for name, value in result.scores.items())
+        progress.say(
+            f"step {c.step}  {c.minutes:.1f} min  epoch {self.stream.epoch}  {pace:,.0f} tokens/s  "
+            f"train {train_loss:.3f}  dev {result.loss:.3f}  {figures}{'  best' if better else ''}"
+        )
+        progress.record(c.step, {"dev/loss": result.loss, **{f"dev/{k}": v for k, v in result.scores.items()}})
+        if better:
+            c.best_chrf, c.best_step = result.chrf, c.step
+            self._write_checkpoint("best", result.scores)
 
     def _write_checkpoint(self, name: str, scores: dict[str, float]) -> None:
         corpus = self.config.corpus
