@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -61,12 +62,13 @@ def read_chunks(file: BinaryIO) -> Iterator[list[Line]]:
                 more = False
             else:
                 number, size = number + 1, size + len(raw)
-                chunk.append(_line(number, raw))
+                chunk.append(parse_line(number, raw))
         if chunk:
             yield chunk
 
 
-def _line(number: int, raw: bytes) -> Line:
+def parse_line(number: int, raw: bytes) -> Line:
+    """Decode one line; what is not UTF-8 becomes U+FFFD."""
     ending = "\r\n" if raw.endswith(b"\r\n") else "\n"
     body = raw.removesuffix(b"\n").removesuffix(b"\r") if ending == "\r\n" else raw.removesuffix(b"\n")
     try:
@@ -85,15 +87,19 @@ def translate_chunk(
     for line in chunk:
         if not line.valid:
             warn(f"line {line.number}: not valid UTF-8, what could not be read was replaced by U+FFFD")
+    return _translate(translator, chunk, warn, options)
+
+
+def _translate(
+    translator: Translator, chunk: list[Line], warn: Callable[[str], None], options: Options
+) -> list[Translation | None]:
     try:
         return list(translator.translate([line.text for line in chunk], **options))
     except TranslatorError:
         raise
     except Exception as error:  # whatever one line provoked must not cost the others
         if len(chunk) > 1:
-            return [
-                result for line in chunk for result in translate_chunk(translator, [line], lambda _: None, **options)
-            ]
+            return [result for line in chunk for result in _translate(translator, [line], warn, options)]
         warn(f"line {chunk[0].number}: left empty, translation failed ({type(error).__name__}: {error})")
         return [None]
 
@@ -139,12 +145,15 @@ class Output:
 
     def __enter__(self) -> Output:
         if self.path is None:
+            if sys.stdout is None:
+                raise TranslatorError("standard output is closed; give --output FILE")
             self._file = sys.stdout.buffer
             return self
         try:
             if self.path.exists() and not self.path.is_file():  # a device or named pipe cannot be replaced
                 self._file = self.path.open("wb")
             else:
+                self.path = self.path.resolve()  # what a link points to is replaced, not the link
                 self._partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
                 self._file = self._partial.open("wb")
         except OSError as error:
@@ -166,8 +175,10 @@ class Output:
             return
         try:
             self._file.close()
-        finally:
             if self._partial is not None and kind is None:
+                if self.path.exists():
+                    shutil.copymode(self.path, self._partial)
                 self._partial.replace(self.path)
-            elif self._partial is not None:
+        finally:
+            if self._partial is not None:  # not there any more if it has become the output
                 self._partial.unlink(missing_ok=True)

@@ -249,7 +249,8 @@ class Translator:
                         point, _, hypotheses = found[part]
                         if hypotheses:  # a sentence with fewer alternatives repeats its last one
                             best = hypotheses[min(rank, len(hypotheses) - 1)]
-                            output += point.tokenizer.decode(best.ids)
+                            # A byte piece can be a line break or a control character: never in one sentence's output.
+                            output += " ".join(clean(point.tokenizer.decode(best.ids)).split())
                             logs, pieces = logs + best.log_probability, pieces + len(best.ids) + 1
                     else:
                         output += part

@@ -20,7 +20,12 @@ def test_the_wheel_translates_on_its_own(tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(site)
     assert (site / "translator" / "py.typed").exists()
     run = subprocess.run(
-        [sys.executable, "-P", "-c", "import translator; print(translator.__file__, translator.translate('안녕하세요.'))"],
+        [
+            sys.executable,
+            "-P",
+            "-c",
+            "import translator; print(translator.__file__, translator.translate('안녕하세요.'))",
+        ],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(site)},
         check=True,

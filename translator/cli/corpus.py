@@ -20,7 +20,11 @@ LANGUAGES = {"ko": "Korean", "en": "English"}
 
 @click.group()
 def corpus() -> None:
-    """Look at parallel corpora and prepare them for training."""
+    """Look at parallel corpora and prepare them for training.
+
+    \b
+    Example: translator corpus stats data/everyday/train.tsv
+    """
 
 
 @corpus.command()

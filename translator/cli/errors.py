@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -13,11 +14,19 @@ from translator.errors import TranslatorError
 
 def run(command: click.Command) -> NoReturn:
     """Run a command and exit: 0 done, 1 some input failed, 2 a mistake of the user's, 130 interrupted."""
+    stdout = sys.stdout
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an end that tidies up, as Ctrl-C has
     try:
         code = command.main(standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except SystemExit as error:  # click ends with 1 on a closed pipe (`| head`), and wraps stdout: that is no failure
+        code = error.code if sys.stdout is stdout else 0
     except click.ClickException as error:
-        _complain(error.format_message())
+        if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command, from click 8.2 on
+            error.show()
+        else:
+            _complain(error.format_message())
         code = 2
     except TranslatorError as error:
         _complain(str(error))

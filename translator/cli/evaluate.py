@@ -40,18 +40,22 @@ def evaluate(
     import torch
 
     from translator.corpus import read_test_set
+    from translator.errors import TranslatorError
     from translator.evaluation.evaluate import evaluate as run
     from translator.pipeline import Translator
 
     if threads:
         torch.set_num_threads(threads)
     translator = Translator.load(model)
+    directions = [d for d in translator.directions if source is None or d.startswith(source)]
+    if not directions:
+        raise TranslatorError(f"--from {source}: this model knows {', '.join(translator.directions)} only")
     rows = []
     for path in test_sets:
         pairs = read_test_set(path)
-        for direction in translator.directions:
-            if source and not direction.startswith(source):
-                continue
+        if not pairs:
+            raise TranslatorError(f"{path}: no sentence pairs in it")
+        for direction in directions:
             result = run(translator, pairs, direction, beam, batch_size)
             speed = result.sentences / result.seconds if result.seconds else 0.0
             if format_ == "text":

@@ -14,7 +14,11 @@ _MODEL = click.option(
 
 @click.group()
 def tokenizer() -> None:
-    """Train a SentencePiece vocabulary, and use it on lines of text."""
+    """Train a SentencePiece vocabulary, and use it on lines of text.
+
+    \b
+    Example: echo "안녕하세요" | translator tokenizer encode --model checkpoints/everyday/tokenizer.model
+    """
 
 
 @tokenizer.command()
@@ -54,8 +58,8 @@ def encode(model: Path, ids: bool) -> None:
     from translator.tokenizer import Tokenizer
 
     loaded = Tokenizer.load(model)
-    for line in sys.stdin:
-        encoded = loaded.encode(line.rstrip("\n"))
+    for raw in sys.stdin.buffer:
+        encoded = loaded.encode(raw.decode("utf-8", errors="replace").rstrip("\r\n"))
         click.echo(" ".join(map(str, encoded) if ids else loaded.pieces(encoded)))
 
 
@@ -72,8 +76,8 @@ def decode(model: Path) -> None:
     from translator.tokenizer import Tokenizer
 
     loaded = Tokenizer.load(model)
-    for number, line in enumerate(sys.stdin, 1):
-        words = line.split()
+    for number, raw in enumerate(sys.stdin.buffer, 1):
+        words = raw.decode("utf-8", errors="replace").split()
         if not all(word.isdecimal() and int(word) < loaded.vocab_size for word in words):
             raise TranslatorError(
                 f"line {number}: give piece numbers below {loaded.vocab_size}, as `encode --ids` does"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -60,6 +61,7 @@ def translate(
               translate -i talk.ko.txt -o talk.en.txt
               cat talk.ko.txt | translate --format json
     """
+    input_, output = (None if path == Path("-") else path for path in (input_, output))
     if text and input_:
         raise click.UsageError("give TEXT or --input, not both")
     if align and format_ != "json":
@@ -67,7 +69,7 @@ def translate(
     from rich.console import Console
     from rich.progress import Progress
 
-    from translator.lines import Line, Output, read_chunks, render, translate_chunk
+    from translator.lines import Output, parse_line, read_chunks, render, translate_chunk
 
     warnings = 0
 
@@ -78,10 +80,11 @@ def translate(
             click.echo(f"warning: {message}", err=True)
 
     console = Console(stderr=True)
-    with Output(output) as out, _open(input_) as file:  # what cannot be opened is found out before the model is loaded
+    with Output(output) as out:  # what cannot be opened is found out before the model is loaded
+        file = io.BytesIO() if text else _open(input_)
         if not text and not input_ and sys.stdin.isatty() and not quiet:
             click.echo("Type a line to translate it; Ctrl-D ends.", err=True)
-        chunks = iter([[Line(i, t, 0) for i, t in enumerate(text, 1)]]) if text else read_chunks(file)
+        chunks = iter([[parse_line(i, os.fsencode(t)) for i, t in enumerate(text, 1)]]) if text else read_chunks(file)
         import torch  # only now: it takes a second, and --help must not
 
         from translator.pipeline import Translator
@@ -114,11 +117,18 @@ def translate(
         raise SystemExit(1)
 
 
-def _open(path: Path | None) -> AbstractContextManager[BinaryIO]:
-    if path is None:
-        return nullcontext(sys.stdin.buffer)
+def _open(path: Path | None) -> BinaryIO:
+    """Open what is read; it is never closed, since that would wait for a thread that waits for a slow pipe."""
+    if path is None and sys.stdin is None:
+        raise TranslatorError("standard input is closed; give TEXT or --input FILE")
     try:
-        return path.open("rb")
+        if path is not None:
+            return path.open("rb")
+        try:
+            # Not sys.stdin.buffer: Python aborts if a thread still reads from it at the end.
+            return open(sys.stdin.fileno(), "rb", closefd=False)
+        except io.UnsupportedOperation:  # a stand-in without a descriptor
+            return sys.stdin.buffer
     except OSError as error:
         raise TranslatorError(f"{path}: cannot be read ({error.strerror})") from None
 

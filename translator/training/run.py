@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from translator.config import Config
@@ -9,7 +10,7 @@ from translator.corpus import prepare, read_test_set
 from translator.errors import TranslatorError
 from translator.tokenizer import Tokenizer
 from translator.training.distributed import World, join_world
-from translator.training.state import STATE
+from translator.training.state import STATE, load_state
 from translator.training.trainer import Counters, Trainer
 
 
@@ -20,6 +21,8 @@ def train_recipe(config: Config, folder: Path, resume: bool = False, max_minutes
     """
     if not resume and (folder / STATE).exists():
         raise TranslatorError(f"{folder} holds a run already: continue it with --resume or choose another --output")
+    if resume and not (folder / STATE).exists():  # before a folder is made or a minute spent
+        load_state(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with join_world() as world:
         pairs, report = prepare(config.corpus)
@@ -27,7 +30,7 @@ def train_recipe(config: Config, folder: Path, resume: bool = False, max_minutes
             raise TranslatorError("no sentence pair is left to train on: see `translator corpus prepare`")
         if world.main and not resume:
             dropped = ", ".join(f"{count} {rule}" for rule, count in report.items() if count)
-            print(f"{len(pairs)} pairs; dropped: {dropped or 'none'}", flush=True)
+            print(f"{len(pairs)} pairs; dropped: {dropped or 'none'}", file=sys.stderr, flush=True)
         tokenizer = _tokenizer(config, folder, world, [side for pair in pairs for side in (pair.ko, pair.en)])
         dev = read_test_set(config.corpus.dev) if config.corpus.dev else []
         return Trainer(config, pairs, dev, tokenizer, folder, world, resume).run(max_minutes)
