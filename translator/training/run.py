@@ -28,11 +28,11 @@ def train_recipe(config: Config, folder: Path, resume: bool = False, max_minutes
         pairs, report = prepare(config.corpus)
         if not pairs:
             raise TranslatorError("no sentence pair is left to train on: see `translator corpus prepare`")
+        tokenizer = _tokenizer(config, folder, world, [side for pair in pairs for side in (pair.ko, pair.en)])
+        dev = read_test_set(config.corpus.dev) if config.corpus.dev else []
         if world.main and not resume:
             dropped = ", ".join(f"{count} {rule}" for rule, count in report.items() if count)
             print(f"{len(pairs)} pairs; dropped: {dropped or 'none'}", file=sys.stderr, flush=True)
-        tokenizer = _tokenizer(config, folder, world, [side for pair in pairs for side in (pair.ko, pair.en)])
-        dev = read_test_set(config.corpus.dev) if config.corpus.dev else []
         return Trainer(config, pairs, dev, tokenizer, folder, world, resume).run(max_minutes)
 
 
