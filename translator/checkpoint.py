@@ -42,6 +42,10 @@ class CheckpointInfo:
         if self.vocab_size < 1 or not self.directions:
             raise ConfigError("vocab_size and directions must not be empty")
 
+    def dev_chrf(self, direction: Direction) -> float:
+        """Return the chrF2 (0 to 100) on the dev set that the model was chosen by; 0 if it was not recorded."""
+        return float(self.training.get("dev_scores_greedy", {}).get(f"{direction} chrF2", 0.0))
+
 
 @dataclass(frozen=True)
 class Checkpoint:

@@ -108,7 +108,8 @@ class Translator:
 
     @classmethod
     def load(cls, name_or_folder: str | Path | None = None, device: str = "cpu") -> Translator:
-        """Open a shipped model by name, a checkpoint folder, or (None) the best shipped model of each direction.
+        """Open a shipped model by name, a checkpoint folder, or (None) for each direction the shipped
+        model with the best chrF2 on the dev set.
 
         Raises CheckpointError with one line that says what is wrong with the folder.
         """
@@ -118,10 +119,13 @@ class Translator:
             translator._checkpoint(translator.directions[0])
             return translator
         folders: dict[Direction, Path] = {}
-        # A model made for one direction goes before one that serves both.
-        for folder in sorted(shipped_models().values(), key=lambda f: len(read_info(f).directions)):
-            for direction in read_info(folder).directions:
-                folders.setdefault(direction, folder)
+        best: dict[Direction, float] = {}
+        for folder in shipped_models().values():
+            info = read_info(folder)
+            for direction in info.directions:
+                chrf = info.dev_chrf(direction)
+                if direction not in folders or chrf > best[direction]:
+                    folders[direction], best[direction] = folder, chrf
         if not folders:
             raise TranslatorError("no model is shipped with this installation; give one with --model FOLDER")
         return cls(folders, device)
