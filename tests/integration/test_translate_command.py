@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from translator.corpus import read_test_set
 from translator.pipeline import Translator
+from translator.text import SPEECH_LEVELS, speech_level
 
+ROOT = Path(__file__).parent.parent.parent
 HANGUL = re.compile("[가-힣]")
 
 
@@ -402,11 +405,11 @@ def test_the_shipped_model_as_a_process_needs_no_option(execute) -> None:
 
 def test_the_shipped_model_has_both_directions_and_speaks_every_style(shipped) -> None:
     assert set(shipped.directions) == {"ko-en", "en-ko"}
-    answers = {s: shipped.translate("I ate lunch.", style=s).text for s in ("polite", "formal", "casual", "plain")}
-    assert len(set(answers.values())) >= 3
-    assert all(HANGUL.search(answer) for answer in answers.values())
-    assert re.search(r"[요죠]\W*$", answers["polite"])
-    assert re.search(r"[니시][다까오]\W*$", answers["formal"])
+    english = [en for _, en in read_test_set(ROOT / "data" / "everyday" / "dev.tsv")[:40]]
+    for style in SPEECH_LEVELS:
+        answers = shipped.translate(english, style=style)
+        reached = sum(speech_level(answer.text) == style for answer in answers)
+        assert reached >= 0.85 * len(english), f"{style}: {reached} of {len(english)}"
 
 
 def test_the_shipped_model_knows_the_weather(shipped) -> None:
