@@ -71,20 +71,19 @@ def translate(
 
     from translator.lines import Output, parse_line, read_chunks, render, translate_chunk
 
-    warnings = 0
-
     def warn(message: str) -> None:
-        nonlocal warnings
-        warnings += "left empty" in message
         if not quiet:
             click.echo(f"warning: {message}", err=True)
 
+    failed = False
     console = Console(stderr=True)
     with Output(output) as out:  # what cannot be opened is found out before the model is loaded
-        file = io.BytesIO() if text else _open(input_)
         if not text and not input_ and sys.stdin.isatty() and not quiet:
             click.echo("Type a line to translate it; Ctrl-D ends.", err=True)
-        chunks = iter([[parse_line(i, os.fsencode(t)) for i, t in enumerate(text, 1)]]) if text else read_chunks(file)
+        if text:
+            chunks = iter([[parse_line(i, os.fsencode(t)) for i, t in enumerate(text, 1)]])
+        else:
+            chunks = read_chunks(_open(input_))
         import torch  # only now: it takes a second, and --help must not
 
         from translator.pipeline import Translator
@@ -110,10 +109,11 @@ def translate(
                     align=align,
                 )
                 for line, result in zip(chunk, results, strict=True):
+                    failed |= result is None
                     out.write(render(line, result, format_, align))
                 out.flush()
                 progress.advance(task, sum(line.size for line in chunk))
-    if warnings:
+    if failed:
         raise SystemExit(1)
 
 
