@@ -111,6 +111,12 @@ def test_resuming_with_another_model_is_refused(recipe, make) -> None:
         make(other, resume=True)
 
 
+def test_bf16_is_refused_where_the_processor_has_none(recipe, make, monkeypatch) -> None:
+    monkeypatch.setattr(trainer_module, "has_bf16", lambda device: False)
+    with pytest.raises(TranslatorError, match=r"precision = bf16.*use auto or fp32"):
+        make(with_training(recipe, precision="bf16"))
+
+
 def test_resuming_nothing_is_refused(recipe, make) -> None:
     with pytest.raises(TranslatorError, match="nothing to resume"):
         make(recipe, resume=True)

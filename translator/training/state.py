@@ -29,7 +29,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
         partial.unlink(missing_ok=True)
         raise TranslatorError(
-            f"{folder / STATE}: the training state could not be written ({error}); the last one is intact"
+            f"{folder / STATE}: could not be written, is the disk full? ({str(error).splitlines()[0]}); the last state is intact"
         ) from None
 
 

@@ -63,6 +63,10 @@ class Trainer:
         self.world = world or World()
         c = config.training
         self.device = pick_device(c)
+        if c.precision == "bf16" and not has_bf16(self.device):
+            raise TranslatorError(
+                "training.precision = bf16, but this processor has no bf16 arithmetic; use auto or fp32"
+            )
         torch.manual_seed(c.seed)
         self.model = Seq2Seq(config.model, tokenizer.vocab_size).to(self.device)
         self.parallel: nn.Module = self.model
