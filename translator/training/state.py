@@ -28,8 +28,9 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
         partial.replace(folder / STATE)
     except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
         partial.unlink(missing_ok=True)
+        reason = str(error).partition("\n")[0]
         raise TranslatorError(
-            f"{folder / STATE}: could not be written, is the disk full? ({str(error).splitlines()[0]}); the last state is intact"
+            f"{folder / STATE}: could not be written, is the disk full? ({reason}); the last state is intact"
         ) from None
 
 
@@ -41,5 +42,5 @@ def load_state(folder: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise TranslatorError(f"{path}: damaged training state ({str(error).splitlines()[0]})") from None
+        raise TranslatorError(f"{path}: damaged training state ({str(error).partition(chr(10))[0]})") from None
     return state
