@@ -11,6 +11,7 @@ table, to standard output. No sentence of the held-out files (or of data/everyda
 from __future__ import annotations
 
 import json
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -38,25 +39,39 @@ def read_manifest(folder: Path) -> list[dict[str, object]]:
     return entries
 
 
+def read_weights(path: Path) -> dict[str, float]:
+    """Return NAME = WEIGHT lines of a TOML file."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TranslatorError(f"{path}: not valid TOML ({error})") from None
+    for name, weight in table.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0:
+            raise TranslatorError(f"{path}: {name} must be a weight of 0 or more, not {weight!r}")
+    return {name: float(weight) for name, weight in table.items()}
+
+
 @click.command()
 @click.argument("corpora", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--held-out", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of test sets.")
 @click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write.")
 @click.option(
-    "--weight", "changes", multiple=True, metavar="NAME=W", help="Another weight for a corpus; 0 leaves it out."
+    "--weights",
+    "weights_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML of NAME = WEIGHT lines that replace suggested weights; 0 leaves a corpus out.",
 )
 @click.option(
     "--max-characters", type=click.IntRange(1), default=250, show_default=True, help="Longer sides are dropped."
 )
-def main(corpora: Path, held_out: Path | None, output: Path, changes: tuple[str, ...], max_characters: int) -> None:
+def main(corpora: Path, held_out: Path | None, output: Path, weights_file: Path | None, max_characters: int) -> None:
     """Build a training mixture from a folder of parallel corpora (see the head of this file)."""
     entries = read_manifest(corpora)
     weights = {str(entry["name"]): float(str(entry["suggested_weight"])) for entry in entries}
-    for change in changes:
-        name, _, value = change.partition("=")
-        if name not in weights or not value.replace(".", "", 1).isdigit():
-            raise TranslatorError(f"--weight {change}: write NAME=NUMBER with a name of {corpora / 'manifest.json'}")
-        weights[name] = float(value)
+    for name, weight in read_weights(weights_file).items() if weights_file else ():
+        if name not in weights:
+            raise TranslatorError(f"{weights_file}: {name} is not in {corpora / 'manifest.json'}")
+        weights[name] = weight
     sets = [EVERYDAY / "dev.tsv", EVERYDAY / "test.tsv", *(sorted(held_out.glob("*.tsv")) if held_out else ())]
     kept_away = [pair for path in sets for pair in read_test_set(path)]
 

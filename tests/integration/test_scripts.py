@@ -31,7 +31,9 @@ def test_a_mixture_has_a_file_for_each_weight_and_nothing_held_out(tmp_path: Pat
         {"name": "manual", "pairs": 1, "suggested_weight": 0.3, "licence": "MIT"},
     ]
     (corpora / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    result = run("prepare_corpora.py", corpora, "--held-out", held_out, "--output", output, "--weight", "manual=0.1")
+    weights = tmp_path / "weights.toml"
+    weights.write_text("manual = 0.1\n", encoding="utf-8")
+    result = run("prepare_corpora.py", corpora, "--held-out", held_out, "--output", output, "--weights", weights)
     assert result.returncode == 0, result.stderr
     assert (output / "weight-2.tsv").read_text(encoding="utf-8").startswith("새로 쓴")
     assert len((output / "weight-2.tsv").read_text(encoding="utf-8").splitlines()) == 1
@@ -47,7 +49,8 @@ def test_a_mixture_has_a_file_for_each_weight_and_nothing_held_out(tmp_path: Pat
 
 def test_an_unknown_corpus_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("[]", encoding="utf-8")
-    result = run("prepare_corpora.py", tmp_path, "--output", tmp_path / "out", "--weight", "nowhere=1")
+    (tmp_path / "w.toml").write_text("nowhere = 1\n", encoding="utf-8")
+    result = run("prepare_corpora.py", tmp_path, "--output", tmp_path / "out", "--weights", tmp_path / "w.toml")
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert "nowhere" in result.stderr
