@@ -66,7 +66,8 @@ def main() -> None:
     print(f"target pieces        {tokens / seconds:,.0f} a second")
     print(f"arithmetic           {worked * tokens / seconds / 1e9:,.0f} GFLOP/s (about: sources as long as targets)")
     print(f"matrix product fp32  {matrix_product_peak(torch.float32):,.0f} GFLOP/s")
-    print(f"matrix product bf16  {matrix_product_peak(torch.bfloat16):,.0f} GFLOP/s")
+    if has_bf16(trainer.device):  # emulated, one product takes seconds
+        print(f"matrix product bf16  {matrix_product_peak(torch.bfloat16):,.0f} GFLOP/s")
     print(f"peak memory          {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000:,.0f} MB")
 
 

@@ -78,7 +78,7 @@ def translate(
     failed = False
     console = Console(stderr=True)
     with Output(output) as out:  # what cannot be opened is found out before the model is loaded
-        if not text and not input_ and sys.stdin.isatty() and not quiet:
+        if not text and not input_ and sys.stdin is not None and sys.stdin.isatty() and not quiet:
             click.echo("Type a line to translate it; Ctrl-D ends.", err=True)
         if text:
             chunks = iter([[parse_line(i, os.fsencode(t)) for i, t in enumerate(text, 1)]])
